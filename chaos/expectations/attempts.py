@@ -284,7 +284,7 @@ class AttemptsExpectation(Kind):
             window,
             seconds,
             key=(self, namespace),
-            of_load=self.per is None,
+            of_load="too" if self.per is None else None,
         )
 
     def _counted(self, evidence: Evidence, attempts: Window, requests: Window, namespace: str) -> _Counted:

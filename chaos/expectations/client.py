@@ -112,7 +112,7 @@ class ClientExpectation(ShareOfGood):
     def effect(self, evidence: Evidence, window: Window, namespace: str) -> float:
         """By batches as short as they may be: the load generator tells every second."""
         return evidence.effect(
-            lambda part: self.tally(evidence, part, namespace), window, BATCH, key=(self, namespace), of_load=True
+            lambda part: self.tally(evidence, part, namespace), window, BATCH, key=self, of_load="alone"
         )
 
     def tally(self, evidence: Evidence, window: Window, namespace: str) -> Tally:

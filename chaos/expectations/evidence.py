@@ -8,7 +8,7 @@ from copy import copy
 from dataclasses import dataclass
 from itertools import chain, islice, pairwise
 from operator import itemgetter
-from typing import Final, Generic, TypeVar
+from typing import Final, Generic, Literal, TypeVar
 
 from chaos.expectations.answered import Answered, Wanted
 from chaos.expectations.copies import Copies
@@ -34,6 +34,7 @@ class Window:
 
 
 Found = TypeVar("Found")
+OfLoad = Literal["too", "alone"] | None
 Rise = tuple[float, float]
 """The scrapes before and after something rose."""
 
@@ -333,7 +334,7 @@ class Evidence:
         seconds: float,
         *,
         key: Hashable,
-        of_load: bool = False,
+        of_load: OfLoad = None,
     ) -> float:
         """The design effect of a window's events, cut into batches of so many seconds; the arguments are those of ``course``."""
         number = max(1, int((window.end - window.start) / seconds))
@@ -355,7 +356,7 @@ class Evidence:
         number: int,
         *,
         key: Hashable,
-        of_load: bool = False,
+        of_load: OfLoad = None,
     ) -> Sequence[Tally]:
         """The events from a window's start up to each of a number of moments, so many seconds apart; first those of no time."""
         start = window.start
@@ -372,7 +373,7 @@ class Evidence:
         number: int,
         *,
         key: Hashable,
-        of_load: bool = False,
+        of_load: OfLoad = None,
     ) -> Sequence[Found]:
         """What is found in each of a number of windows, of which each ends later than the one before: what is long past is found once.
 
@@ -381,7 +382,7 @@ class Evidence:
             windows: Gives them by their places, from 0 on.
             number: Of windows.
             key: Stands for ``find`` and ``windows``.
-            of_load: It also counts the load's seconds, which are told at times of their own.
+            of_load: It counts the load's seconds, which are told at times of their own, too, or them alone.
         """
         known: list[Found] = self.growing((key, "each"), list)
         found = known[:number]
@@ -405,9 +406,11 @@ class Evidence:
         """Whatever grows with a run, as it begins at first; nothing may be in it of times after ``settled``."""
         return self._past.growing((self._wanted, self._reaches_back, key), begin)
 
-    def settled(self, end: float, *, of_load: bool = False) -> float:
+    def settled(self, end: float, *, of_load: OfLoad = None) -> float:
         """Up to when, at most a moment, no more samples are expected; where some come, all that grows begins anew."""
-        end = min(end, self._told) if of_load else end
+        end = min(end, self._told) if of_load is not None else end
+        if of_load == "alone":
+            return end  # none comes late
         return self._past.settled(end, less=_SETTLED * self.scrape_interval)
 
     @property

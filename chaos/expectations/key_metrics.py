@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import chain
 from math import inf, nextafter
-from typing import Final
+from operator import attrgetter
+from typing import Final, NamedTuple
 
 from chaos.expectations.bound import read_most
 from chaos.expectations.counting import Counter
@@ -45,13 +46,12 @@ def _speed_takes(interval: float) -> float:
     return max(_SECONDS, _SCRAPES * interval)
 
 
-@dataclass(frozen=True)
-class Reading:
-    """A value, and whose it is; of equal ones that of the first series is told."""
+class Reading(NamedTuple):
+    """A value, and whose it is. Of equal ones the larger is that of the earlier series, whose place is told as a negative number."""
 
     value: float
-    where: str = ""
-    place: int = 0
+    place: int
+    where: str
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ class Read:
         cls,
         values: Sequence[float],
         most: float,
-        whose: tuple[str, int] = ("", 0),
+        whose: tuple[int, str] = (0, ""),
         *,
         to_come: float = -inf,
         enough: bool = True,
@@ -93,9 +93,11 @@ class Read:
     def together(cls, parts: Iterable[Read], most: float, *, enough: bool = True) -> Read:
         """Of several series, or times."""
         every = list(parts)
-        found = (one.worst for one in every if one.worst is not None)
-        worst = max(found, key=lambda one: (one.value, -one.place), default=None)
-        return cls(sum(one.number for one in every), sum(one.good for one in every), worst, most, enough=enough)
+        worst = max(filter(None, map(_WORST, every)), default=None)
+        return cls(sum(map(_NUMBER, every)), sum(map(_GOOD, every)), worst, most, enough=enough)
+
+
+_NUMBER, _GOOD, _WORST = map(attrgetter, ("number", "good", "worst"))
 
 
 @dataclass(frozen=True)
@@ -213,7 +215,7 @@ def _memory(asked: Asked) -> Read:
         until, read = known.get(place, (first, _nothing(asked)))
         if until > last:
             until, read = first, _nothing(asked)
-        new = Read.of(one.values[max(until, first) : last], asked.most, (one.read(_whose), place))
+        new = Read.of(one.values[max(until, first) : last], asked.most, (-place, one.read(_whose)))
         known[place] = last, Read.together([read, new], asked.most)  # of one series, nothing comes late
     parts = (known[place][1] for place in range(len(counters)))
     times = {at for one in counters for at in _first_times(one, window)}
@@ -227,7 +229,7 @@ def _cpus(asked: Asked) -> Read:
     def read(part: Window) -> Read:
         speeds = ((place, one, _rising([one], asked.window, part)) for place, one in enumerate(counters))
         return Read.together(
-            (Read.of(found, asked.most, (one.read(_whose), place)) for place, one, found in speeds), asked.most
+            (Read.of(found, asked.most, (-place, one.read(_whose))) for place, one, found in speeds), asked.most
         )
 
     return Read.together(_in_each(asked, asked.window, asked.seconds, read), asked.most)

@@ -158,7 +158,7 @@ def _last_bad(facts: Facts, gone: float, now: float, until: float) -> tuple[floa
             return Window(gone + (end - length * interval), gone + end)
 
         key = "bad", gone, confidence, length, first
-        found = facts.evidence.each(bad_in, stretch, ends - first + 1, key=key, of_load=True)
+        found = facts.evidence.each(bad_in, stretch, ends - first + 1, key=key, of_load="too")
         place = next(compress(range(len(found) - 1, -1, -1), reversed(found)), None)
         if place is not None and (start := (first + place) * interval - length * interval) > last[0]:
             last = start, (first + place) * interval, found[place]
