@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
-from itertools import pairwise
+from itertools import compress, islice
+from operator import gt
 from typing import TYPE_CHECKING, ClassVar, Final, Self
 
 from pydantic import Field
@@ -102,21 +103,21 @@ class AlertExpectation(Kind):
 
     def decide(self, evidence: Evidence, look: Look) -> Finding:
         """By whether it fired when it was looked at, twice a second; nothing is left to chance."""
-        looks = self._looks(evidence, look.window)
-        fired = [at for at, fires in looks if fires]
-        seconds = fired[0] - look.window.start if fired else None
-        tally = Tally(good=len(looks) - len(fired), total=len(looks))
+        times, fires = self._looks(evidence, look.window)
+        fired = fires.count(True)
+        seconds = times[fires.index(True)] - look.window.start if fired else None
+        tally = Tally(good=len(times) - fired, total=len(times))
         limit, silent = 1.0, ""
         if look.phase == "fault" and self.fires_within is not None:
             limit = self.fires_within.total_seconds()
-            tally = Tally(good=len(fired), total=len(looks))
-            late = bool(looks) and looks[-1][0] - look.window.start >= limit
+            tally = Tally(good=fired, total=len(times))
+            late = bool(times) and times[-1] - look.window.start >= limit
             answer = Answer.HOLDS if seconds is not None and seconds <= limit else Answer.UNDECIDED
             answer = Answer.VIOLATED if answer is Answer.UNDECIDED and late else answer
         elif fired:
             answer = Answer.VIOLATED
         else:
-            answer = Answer.HOLDS if len(looks) >= _LOOKS else Answer.UNDECIDED
+            answer = Answer.HOLDS if len(times) >= _LOOKS else Answer.UNDECIDED
             silent = self._silent_anyway(evidence, look)
             answer = Answer.UNDECIDED if silent else answer
         if self._fired_late(evidence, look):
@@ -156,22 +157,22 @@ class AlertExpectation(Kind):
         """
         if look.faulted is None or self.fires_within is not None:
             return False
-        looks = dict[float, bool]()
-        for at, fires in self._looks(evidence, Window(look.faulted.start, look.window.end)):
-            looks[at] = looks.get(at, False) or fires
-        return any(
-            fires and not before and at > look.faulted.end for (_, before), (at, fires) in pairwise(looks.items())
-        )
+        times, fires = self._looks(evidence, Window(look.faulted.start, look.window.end))
+        fired = dict.fromkeys(times, False)
+        fired.update(dict.fromkeys(compress(times, fires), True))
+        begun = map(gt, islice(fired.values(), 1, None), fired.values())
+        return any(at > look.faulted.end for at in compress(islice(fired, 1, None), begun))
 
-    def _looks(self, evidence: Evidence, window: Window) -> list[tuple[float, bool]]:
-        """When it was looked at, and whether it fired."""
-        return [
-            (at, value > 0)
-            for one in evidence.counters(Alerts(name=self.alert))
-            if one.labels.get("alertname") == self.alert
-            for places in [one.inside(window.start, window.end)]
-            for at, value in zip(one.times[places], one.values[places], strict=True)
-        ]
+    def _looks(self, evidence: Evidence, window: Window) -> tuple[Sequence[float], Sequence[bool]]:
+        """When it was looked at, and whether it fired then."""
+        times: list[float] = []
+        values: list[float] = []
+        for one in evidence.counters(Alerts(name=self.alert)):
+            if one.labels.get("alertname") == self.alert:
+                places = one.inside(window.start, window.end)
+                times += one.times[places]
+                values += one.values[places]
+        return times, list(map((0.0).__lt__, values))
 
     def _silent_anyway(self, evidence: Evidence, look: Look) -> str:
         """That its rule waits for longer than the fault lasted, in words; empty where it does not, or where that is not known."""

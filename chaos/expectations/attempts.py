@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from math import ceil, floor, inf, sqrt
 from typing import TYPE_CHECKING, ClassVar, Final, Self
@@ -11,7 +11,7 @@ from pydantic import Field
 
 from chaos.expectations.bound import AtMost, Most
 from chaos.expectations.confidence import MANY, decide, fewest, interval, shared
-from chaos.expectations.dependence import BATCH, BURSTY, design_effect
+from chaos.expectations.dependence import BATCH, BURSTY
 from chaos.expectations.evidence import Evidence, Window
 from chaos.expectations.kind import Finding, Kind, Look, Phase, Prospect, Takes
 from chaos.expectations.scene import Scene
@@ -211,7 +211,7 @@ class AttemptsExpectation(Kind):
         pairs = [self._extremes(evidence, window, plain, look.namespace, rest=rest) for rest in _RESTS]
         fewest = max((one for one, _ in pairs), key=lambda one: one.attempts / max(1, one.requests))
         utmost = min((one for _, one in pairs), key=lambda one: one.attempts / one.requests if one.requests else inf)
-        effect = 1.0 if look.at_once else design_effect(self._batches(evidence, window, look.namespace))
+        effect = 1.0 if look.at_once else self._effect(evidence, plain.tally, window, look.namespace)
         return replace(fewest, effect=effect), replace(plain, effect=effect), replace(utmost, effect=effect)
 
     def _extremes(
@@ -258,14 +258,15 @@ class AttemptsExpectation(Kind):
         scrapes = floor((min(ends) - start) / evidence.scrape_interval)
         return Window(start, start + max(0, scrapes) * evidence.scrape_interval)
 
-    def _batches(self, evidence: Evidence, window: Window, namespace: str) -> Sequence[tuple[int, int]]:
+    def _effect(self, evidence: Evidence, whole: Tally, window: Window, namespace: str) -> float:
         seconds = max(BATCH, evidence.scrape_interval)
-        return evidence.batches(
+        return evidence.effect(
             lambda part: self._counted(evidence, part, part, namespace).tally,
+            whole,
             window,
             seconds,
             key=(self, namespace),
-            of_load=self.per is None,
+            of_load="too" if self.per is None else None,
         )
 
     def _counted(self, evidence: Evidence, attempts: Window, requests: Window, namespace: str) -> _Counted:
@@ -276,7 +277,7 @@ class AttemptsExpectation(Kind):
         aborted = sum(found.events for one, found in sent if _ABORTED in flags_of(one.labels))
         if evidence.goes_by_other_names(host):
             callers = {caller_of(one.labels) for one, _ in sent}
-            mine = mine.only(lambda labels: caller_of(labels) in callers)
+            mine = mine.only(caller_of, *callers)
         arrived = sum(found.events for _, found in mine.counted(self._arrivals(namespace), attempts))
         if self.per is None:
             asked, _ = evidence.load.total("sent and answered", _sent_and_answered, requests.start, requests.end)

@@ -118,11 +118,12 @@ class BreakerExpectation(Kind):
         if look.baseline is not None and (usual := self._opened.tally(evidence, look.baseline, look.namespace)).good:
             return self._among_others(evidence, look, usual)
         question, window = Requests(host=host_of(self.breaker, look.namespace)), look.window
-        refused = evidence.only(lambda labels: bool(flags_of(labels) & set(self.flags)))
+        every = {one.read(flags_of) for one in evidence.counters(question)}
+        refused = evidence.only(flags_of, *(flags for flags in every if not flags.isdisjoint(self.flags)))
         tally = self._opened.tally(evidence, window, look.namespace)
         within = self.opens_within.total_seconds()
         limit = window.start + within
-        first = next(iter(refused.rises(question, window)), None)
+        first = next(refused.rises(question, window), None)
         scraped = [one.times[-1] for one in evidence.counters(question) if one.times and one.times[-1] > window.start]
         answer = Answer.UNDECIDED
         if first is not None and first[1] <= limit:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, Self
 
@@ -104,9 +104,11 @@ class ClientExpectation(ShareOfGood):
         """The time within which answers are good; a status says nothing of times."""
         return self.good.seconds
 
-    def batches(self, evidence: Evidence, window: Window, namespace: str) -> Sequence[tuple[int, int]]:
-        """As short as they may be: the load generator tells every second."""
-        return evidence.batches(lambda part: self.tally(evidence, part, namespace), window, BATCH)
+    def effect(self, evidence: Evidence, tally: Tally, window: Window, namespace: str) -> float:
+        """By batches as short as they may be: the load generator tells every second."""
+        return evidence.effect(
+            lambda part: self.tally(evidence, part, namespace), tally, window, BATCH, key=self, of_load="alone"
+        )
 
     def tally(self, evidence: Evidence, window: Window, namespace: str) -> Tally:
         """Good and all answers of the seconds wholly inside a window."""

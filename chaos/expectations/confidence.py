@@ -127,14 +127,26 @@ def fewest(enough: Callable[[int], bool]) -> int:
 
 
 def _boundary(good: float, bad: float, limit: float) -> float:
-    """The largest bound that is refuted from below; evidence sinks as the bound rises, so halving finds it."""
+    """The largest bound that is refuted from below, to a step; evidence sinks as the bound rises.
+
+    It is looked for where a straight line through the ends of what is left crosses the limit, by the rule of false position ("Illinois",
+    Dowell & Jarratt 1971), which takes a third of the looks that halving takes. The first look is about where it is expected.
+    """
     if good == 0:
         return 0.0
-    low, high = 0.0, 1.0
-    for _ in range(_STEPS):
-        middle = (low + high) / 2
-        if _refutes(good, bad, middle, limit):
-            low = middle
+    share, events = good / (good + bad), good + bad
+    scatter = math.sqrt(2 * limit / events * max(share * (1 - share), limit / events))
+    middle = round(max(share - 1.5 * scatter, share / (1 + 2.5 * limit / good)) * (1 << _STEPS))
+    steps = 1 << _STEPS
+    low, high, over, under, raised = 0, steps, math.inf, -math.inf, False
+    while high - low > 1:
+        middle = min(high - 1, max(low + 1, middle))
+        found, before = log_wealth(good, bad, middle / steps) - limit, raised
+        raised = found >= 0
+        if raised:
+            low, over, under = middle, found, under / 2 if before else under
         else:
-            high = middle
-    return low
+            high, under, over = middle, found, over if before else over / 2
+        between = over / (over - under) if over - under < math.inf else 0.5
+        middle = low + int((high - low) * between) + raised
+    return low / steps

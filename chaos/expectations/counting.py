@@ -7,22 +7,21 @@ Not ``rate()`` and not ``increase()``: both lose what a series counted before it
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right, insort
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 from itertools import pairwise
 from statistics import median_low
-from typing import Final
+from typing import Any, Final, NamedTuple, TypeVar
 
 from chaos.values.series import Series
 
 Source = tuple[str, str]
+Read = TypeVar("Read")
 _MISSED: Final = 3
 """Scrapes in a row without a series after which it is gone."""
 
 
-@dataclass(frozen=True)
-class Count:
+class Count(NamedTuple):
     """Events of one series.
 
     Args:
@@ -46,6 +45,7 @@ class Counter:
 
     def __init__(self, labels: Mapping[str, str]) -> None:
         self.labels = labels
+        self._read: dict[Callable[[Mapping[str, str]], Any], Any] = {}
         self.times: list[float] = []
         self.values: list[float] = []
         self.changes: list[int] = []
@@ -80,6 +80,13 @@ class Counter:
             self._risen.append(risen)
             self._resets.append(resets)
         return self.times[known:]
+
+    def read(self, what: Callable[[Mapping[str, str]], Read]) -> Read:
+        """What its labels say, read once; ``what`` goes by nothing else, and is the same each time."""
+        if what not in self._read:
+            self._read[what] = what(self.labels)
+        found: Read = self._read[what]
+        return found
 
     @cached_property
     def source(self) -> Source:

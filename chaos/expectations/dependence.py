@@ -15,13 +15,16 @@ power of ``1 / effect``. For bursts the guarantee is asymptotic; ``benchmarks/ve
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import accumulate
 from math import inf
-from operator import add, mul
 from typing import Final
 
 Pair = tuple[int, int]
 """Good and all events."""
+Squares = tuple[int, int, int]
+"""Of batches, the sums of good events by good ones, of good ones by all, and of all by all."""
 
 BATCH: Final = 2.0
 """Seconds of the shortest batch."""
@@ -31,21 +34,92 @@ _LONGER: Final = 8
 """Batches that must be left when they are made longer."""
 
 
-def design_effect(batches: Sequence[Pair]) -> float:
+def design_effect(batches: Iterable[Pair]) -> float:
     """Events that are worth one independent event; 1 for independent ones.
 
     Args:
         batches: Good and all events of batches that follow each other and are equally long.
     """
-    goods, totals = [good for good, _ in batches], [total for _, total in batches]
-    effect = max(1.0, _effect(goods, totals, trust=(len(batches) - 1) ** 2))
-    while len(goods) >= 2 * _LONGER:
-        goods, totals = _in_pairs(goods), _in_pairs(totals)
-        effect = max(effect, _effect(goods, totals, trust=inf))
-    return effect
+    found = Batches()
+    for one in batches:
+        found.add(one)
+    return found.effect(len(found))
 
 
-def _effect(goods: Sequence[int], totals: Sequence[int], *, trust: float) -> float:
+class Batches:
+    """Batches while they grow, so summed up that an effect costs the same however many there are."""
+
+    def __init__(self) -> None:
+        self._sums: list[Pair] = [(0, 0)]
+        self._squares: list[list[Squares]] = []
+        """For batches of each length, the sums of products of those that end where so many of the shortest do."""
+
+    def __len__(self) -> int:
+        return len(self._sums) - 1
+
+    def add(self, batch: Pair) -> None:
+        """One more of the shortest."""
+        self._sums.append(_plus(self._sums[-1], batch))
+
+    def effect(self, number: int, later: Iterable[Pair] = ()) -> float:
+        """The effect of the first ones, so many, and of others that follow these; by batches that get longer by doubling."""
+        whole = _Whole(self, number, list(accumulate(later, _plus, initial=self._sums[number])))
+        effect = max(1.0, whole.effect(1, trust=(whole.last - 1) ** 2))
+        size = 2
+        while whole.last // (size // 2) >= 2 * _LONGER:
+            effect = max(effect, whole.effect(size, trust=inf))
+            size *= 2
+        return effect
+
+    def until(self, place: int) -> Pair:
+        """Good and all events of the first ones, so many."""
+        return self._sums[place]
+
+    def squares(self, size: int, place: int) -> Squares:
+        """Of batches of ``size`` shortest ones which end at a place and before it; what is over at the beginning is none."""
+        while 1 << len(self._squares) <= size:
+            self._squares.append([(0, 0, 0)])
+        known = self._squares[size.bit_length() - 1]
+        for end in range(len(known), place + 1):
+            one = _products(self._sums[end - size], self._sums[end]) if end >= size else (0, 0, 0)
+            known.append(_added(known[max(0, end - size)], one))
+        return known[place]
+
+
+@dataclass(frozen=True)
+class _Whole:
+    """The first batches, so many, and sums of events up to each of those that follow."""
+
+    first: Batches
+    number: int
+    sums: Sequence[Pair]
+
+    @property
+    def last(self) -> int:
+        return self.number + len(self.sums) - 1
+
+    def effect(self, size: int, *, trust: float) -> float:
+        """Of one length of batches, which end where all do. What is over at the beginning belongs to the first of them."""
+        place, squares = self.last, (0, 0, 0)
+        while place > self.number and place >= size:
+            squares = _added(squares, self._products(place - size, place))
+            place -= size
+        if place <= self.number:
+            squares = _added(squares, self.first.squares(size, place))
+        if rest := self.last % size:
+            less = self._products(rest, rest + size)
+            more = self._products(0, rest + size)
+            squares = _added(squares, (more[0] - less[0], more[1] - less[1], more[2] - less[2]))
+        return _effect(self.sums[-1], squares, self.last // size, trust=trust)
+
+    def _products(self, start: int, end: int) -> Squares:
+        return _products(self._until(start), self._until(end))
+
+    def _until(self, place: int) -> Pair:
+        return self.first.until(place) if place <= self.number else self.sums[place - self.number]
+
+
+def _effect(events: Pair, products: Squares, number: int, *, trust: float) -> float:
     """Of one length of batches: a mean of what their scatter says and of the most that is possible.
 
     One batch has no scatter, and two or three may be equally bad by chance, although all bad events of each came at once. So
@@ -54,31 +128,34 @@ def _effect(goods: Sequence[int], totals: Sequence[int], *, trust: float) -> flo
     most, events of which many are bad would tell the less the longer it lasts.
 
     Args:
-        goods: Good events of each batch.
-        totals: All events of each.
+        events: Good and all events of all batches.
+        products: Sums of what the events of each batch make by themselves.
+        number: Of batches.
         trust: How many times as much the scatter weighs.
     """
-    good, total, freedom = sum(goods), sum(totals), len(goods) - 1
+    (good, total), freedom = events, number - 1
     if good in (0, total):
         return 1.0
-    squares, crossed, of_all = _products(goods, goods), _products(goods, totals), _products(totals, totals)
+    squares, crossed, of_all = products
     # If all bad events, or all good ones, of each batch came at once.
     most = min((of_all - 2 * crossed + squares) / (total - good), squares / good)
     if not freedom:
         return most
     # The squares of each batch's good events less what the whole share makes of them, times the square of all events.
     deviation = squares * total * total - 2 * good * total * crossed + good * good * of_all
-    scatter = deviation / (total * good * (total - good)) * len(goods) / freedom
+    scatter = deviation / (total * good * (total - good)) * number / freedom
     return min(most, scatter + (most - scatter) / (trust + 1))
 
 
-def _products(left: Sequence[int], right: Sequence[int]) -> int:
-    return sum(map(mul, left, right))
+def _products(before: Pair, after: Pair) -> Squares:
+    """Of the events between two sums: good by good, good by all, and all by all."""
+    good, total = after[0] - before[0], after[1] - before[1]
+    return good * good, good * total, total * total
 
 
-def _in_pairs(events: Sequence[int]) -> list[int]:
-    """Those of batches of twice the length; what is over at the beginning belongs to the first."""
-    over = len(events) % 2
-    pairs = list(map(add, events[over::2], events[over + 1 :: 2]))
-    pairs[0] += sum(events[:over])
-    return pairs
+def _plus(one: Pair, other: Pair) -> Pair:
+    return one[0] + other[0], one[1] + other[1]
+
+
+def _added(one: Squares, other: Squares) -> Squares:
+    return one[0] + other[0], one[1] + other[1], one[2] + other[2]

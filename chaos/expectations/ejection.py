@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from math import inf, log, sqrt
 from typing import TYPE_CHECKING, ClassVar, Final
@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, ClassVar, Final
 from pydantic import Field
 
 from chaos.expectations.confidence import interval
-from chaos.expectations.evidence import Evidence, Window
+from chaos.expectations.evidence import Evidence, Rise, Window
 from chaos.expectations.kind import Finding, Kind, Look, Phase
-from chaos.expectations.replicas import got_by, replicas_in
+from chaos.expectations.replicas import replicas_in
 from chaos.expectations.scene import Scene
 from chaos.istio.hosts import host_of
+from chaos.istio.metrics import replica_of
 from chaos.values.answers import Answer, ExpectationResult, Interval, Tally
 from chaos.values.declared import Placed
 from chaos.values.quantities import SomeTime, format_duration
@@ -101,7 +102,7 @@ class EjectionExpectation(Kind):
             where = f"{hanging} requests hang" if hanging else f"of {len(service.shares)} replicas"
             return Finding(Answer.UNDECIDED, tally, limit, look.confidence, where=where)
         faulted, allowed = look.phase == "fault", window.start + limit
-        gaps = {one: service.longest_gap(one, window, allowed if faulted else window.end) for one in service.shares}
+        gaps = {one: service.longest_gap(one, window, allowed if faulted else inf) for one in service.shares}
         was_out = {one: service.was_out(one, gap) for one, gap in gaps.items()}
         out = {one: gaps[one] for one, answer in was_out.items() if answer is Answer.HOLDS}
         short = [one for one, answer in was_out.items() if answer is Answer.UNDECIDED]
@@ -111,7 +112,7 @@ class EjectionExpectation(Kind):
         answer = Answer.UNDECIDED
         if out:
             answer = Answer.HOLDS if faulted else Answer.VIOLATED
-        elif not short and all(service.rises(one, asked) for one in service.shares):
+        elif not short and all(service.got_any(one, asked) for one in service.shares):
             answer = Answer.VIOLATED if faulted else Answer.HOLDS
         least = min(out.values(), key=lambda gap: gap.start, default=None)
         where = "and some replica got none"
@@ -149,6 +150,7 @@ class _Service:
     Args:
         before: Requests that each got then.
         alpha: Chance of a replica that is called out for nothing.
+        known: Requests in windows, of one replica or of all, that were counted already.
     """
 
     evidence: Evidence
@@ -156,6 +158,7 @@ class _Service:
     shares: Mapping[str, Interval]
     before: Mapping[str, int]
     alpha: float
+    known: dict[tuple[Window, str | None], int] = field(default_factory=dict)
 
     @classmethod
     def of(cls, evidence: Evidence, question: Question, look: Look) -> _Service:
@@ -168,21 +171,28 @@ class _Service:
 
     def got(self, window: Window, replica: str | None = None) -> int:
         """Requests in a window, of one replica or of all."""
-        evidence = self.evidence if replica is None else self.evidence.only(got_by(replica))
-        return sum(found.events for _, found in evidence.counted(self.question, window))
+        place = window, replica
+        if place not in self.known:
+            evidence = self.evidence if replica is None else self.evidence.only(replica_of, replica)
+            self.known[place] = sum(found.events for _, found in evidence.counted(self.question, window))
+        return self.known[place]
 
-    def rises(self, replica: str, window: Window) -> Sequence[tuple[float, float]]:
-        """The scrapes between which a replica got requests."""
-        return self.evidence.only(got_by(replica)).rises(self.question, window)
+    def got_any(self, replica: str, window: Window) -> bool:
+        """Whether a replica got requests between two scrapes."""
+        return any(True for _ in self.evidence.only(replica_of, replica).rises(self.question, window))
 
     def longest_gap(self, replica: str, window: Window, until: float) -> Window:
         """The longest time without a request that began by a moment, as far as the replica was scraped."""
-        mine = self.evidence.only(got_by(replica)).counters(self.question)
-        scraped = max((one.times[-1] for one in mine), default=window.start)
-        rises = self.rises(replica, window)
-        edges = zip((window.start, *(at for _, at in rises)), (*(before for before, _ in rises), scraped), strict=True)
-        gaps = [Window(start, min(end, window.end)) for start, end in edges if start <= until]
-        return max(gaps, key=lambda gap: gap.end - gap.start)
+        evidence = self.evidence.only(replica_of, replica)
+
+        def after(found: _Gaps, rise: Rise) -> _Gaps:
+            return found.then(min(rise[0], window.end), rise[1], until)
+
+        gaps = evidence.through_rises(
+            after, _Gaps(window.start, Window(0.0, -inf)), self.question, window, key=("gaps", until)
+        )
+        scraped = max((one.times[-1] for one in evidence.counters(self.question)), default=window.start)
+        return gaps.then(min(scraped, window.end), scraped, until).longest
 
     def was_out(self, replica: str, gap: Window) -> Answer:
         """Whether chance surely does not pass a replica by so often, at any place among all requests, or may well do so."""
@@ -196,14 +206,47 @@ class _Service:
 
     def got_rarer(self, replica: str, window: Window) -> bool:
         """Whether its part of the requests of some scrapes was surely smaller than before: it may have been out between two of them."""
-        rises = self.rises(replica, window)
-        spans = [Window(first, last) for (first, _), (_, last) in zip(rises, rises[_SPAN - 1 :], strict=False)]
+        evidence = self.evidence.only(replica_of, replica)
+
+        def after(found: _Spans, rise: Rise) -> _Spans:
+            last = (*found.last, rise)[-_SPAN:]
+            if len(last) < _SPAN:
+                return replace(found, last=last)
+            rarer = self._rarer(replica, Window(last[0][0], rise[1]))
+            return _Spans(found.number + 1, max(found.rarest, rarer), last)
+
+        spans = evidence.through_rises(
+            after, _Spans(), self.question, window, key=("spans", self.before[replica], sum(self.before.values()))
+        )
+        return spans.rarest > sqrt(2 * log(max(1, spans.number) * len(self.shares) / self.alpha))
+
+    def _rarer(self, replica: str, span: Window) -> float:
+        """By how many standard deviations a replica's part of the requests of a span is smaller than before."""
         mine, every = self.before[replica], max(1, sum(self.before.values()))
-        sure = sqrt(2 * log(max(1, len(spans)) * len(self.shares) / self.alpha))
-        for span in spans:
-            got, of = self.got(span, replica), self.got(span)
-            share = (mine + got) / (every + of)
-            scatter = sqrt(share * (1 - share) * (1 / every + 1 / of))
-            if mine / every - got / of > sure * scatter:
-                return True
-        return False
+        got, of = self.got(span, replica), self.got(span)
+        share = (mine + got) / (every + of)
+        less, scatter = mine / every - got / of, sqrt(share * (1 - share) * (1 / every + 1 / of))
+        return less / scatter if scatter else inf * less if less else 0.0
+
+
+@dataclass(frozen=True)
+class _Gaps:
+    """The longest time without a request so far, and since when there is none."""
+
+    begun: float
+    longest: Window
+
+    def then(self, end: float, at: float, until: float) -> _Gaps:
+        """With a request at a moment, and none before that up to an end; only times that began by ``until`` count."""
+        gap = Window(self.begun, end)
+        longer = self.begun <= until and gap.end - gap.start > self.longest.end - self.longest.start
+        return _Gaps(at, gap if longer else self.longest)
+
+
+@dataclass(frozen=True)
+class _Spans:
+    """Spans of some scrapes so far, and by how many standard deviations a replica got fewer requests in one of them, at most."""
+
+    number: int = 0
+    rarest: float = 0.0
+    last: tuple[Rise, ...] = ()

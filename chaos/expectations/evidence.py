@@ -6,11 +6,15 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass
-from itertools import pairwise
-from typing import Any, Final, TypeVar
+from itertools import chain, islice, pairwise
+from operator import itemgetter
+from typing import Final, Generic, Literal, TypeVar
 
+from chaos.expectations.answered import Answered, Wanted
 from chaos.expectations.copies import Copies
 from chaos.expectations.counting import Count, Counter, Scrapes, count, count_pair
+from chaos.expectations.dependence import Batches
+from chaos.expectations.kept import Past
 from chaos.expectations.load_log import LoadLog
 from chaos.values.answers import Tally
 from chaos.values.led import Led
@@ -30,47 +34,26 @@ class Window:
 
 
 ALWAYS: Final = Window(float("-inf"), float("inf"))
+Found = TypeVar("Found")
+OfLoad = Literal["too", "alone"] | None
+Rise = tuple[float, float]
+"""The scrapes before and after something rose."""
 
 
-class _Past:
-    """What was made out of times that are long past, until samples come that change it."""
+class _InOrder(Generic[Found]):
+    """What is found in the order of time, up to a moment."""
 
     def __init__(self) -> None:
-        self.courses: dict[tuple[Hashable, Hashable, float], list[Tally]] = {}
-        """Sums of events from a moment on up to each of a row of later ones."""
-        self.found: dict[Hashable, Any] = {}
-        """Whatever else was made out in a window, also by what was not there."""
-        self._newest = self._summed = self._known = float("-inf")
-
-    def note(self, new: Sequence[float], *, before: float) -> None:
-        """There are samples of these times, the first after one of ``before``. Sums lack them if they come late, and what was not there may be there."""
-        if new:
-            self._newest = max(self._newest, new[-1])
-            if new[0] <= self._summed:
-                self.courses.clear()
-            if before < self._known:
-                self.found.clear()
-
-    def sums_until(self, end: float, *, less: float) -> float:
-        """Up to when sums may be kept: so many seconds less than to the newest sample, or to a moment before it."""
-        until = min(end, self._newest) - less
-        self._summed = max(self._summed, until)
-        return until
-
-    def is_past(self, end: float, *, less: float) -> bool:
-        """Whether what was found up to a moment may be kept."""
-        if end > self._newest - less:
-            return False
-        self._known = max(self._known, end)
-        return True
-
-    def clear(self) -> None:
-        """Forgets everything."""
-        self.courses.clear()
-        self.found.clear()
+        self.until = float("-inf")
+        self.every: list[Found] = []
 
 
-Found = TypeVar("Found")
+class _Batched:
+    """The batches between settled sums, and how many there are up to each of these: those without an event are left out."""
+
+    def __init__(self) -> None:
+        self.numbers = [0]
+        self.batches = Batches()
 
 
 class Evidence:
@@ -87,24 +70,20 @@ class Evidence:
         self.load = LoadLog()
         self.scrapes = Scrapes()
         self.copies = Copies(self.scrapes)
-        self._counters: dict[Question, dict[frozenset[tuple[str, str]], Counter]] = {}
-        self._newest: dict[Question, float] = {}
+        self._answered: dict[Question, Answered] = {}
         self._led: dict[str, list[Led]] = {}
         self._parts: dict[Question, Sequence[tuple[Question, float]]] = {}
-        self._past = _Past()
-        self._part: Hashable = None
-        self._counts: Callable[[Mapping[str, str]], bool] | None = None
+        self._past = Past()
+        self._wanted: Wanted = ()
         self._reaches_back = False
 
-    def only(self, counts: Callable[[Mapping[str, str]], bool], *, part: Hashable = None) -> Evidence:
-        """The same evidence, which goes on growing, of those series alone whose labels ``counts`` takes.
+    def only(self, what: Callable[[Mapping[str, str]], Hashable], *values: Hashable) -> Evidence:
+        """The same evidence, which goes on growing, of those series alone of whose labels ``what`` reads any of some values.
 
         The requests of one caller, for instance, or those that one replica got; of a part of the evidence, a part of that.
-        ``part`` stands for ``counts``, where one expectation looks at several parts.
         """
-        found, before = copy(self), self._counts
-        found._counts = counts if before is None else lambda labels: before(labels) and counts(labels)
-        found._part = self._part if part is None else part
+        found = copy(self)
+        found._wanted = (*self._wanted, (what, frozenset(values)))
         return found
 
     def reaching_back(self) -> Evidence:
@@ -113,7 +92,7 @@ class Evidence:
         So nothing at its start is left out. Histograms are taken as they are, too, although they trail their counters.
         """
         found = copy(self)
-        found._reaches_back, found._part = True, ("reaching back", self._part)
+        found._reaches_back = True
         found.load = self.load.reaching_back()
         return found
 
@@ -156,44 +135,45 @@ class Evidence:
 
     def add(self, question: Question, found: Iterable[Series]) -> None:
         """Takes an answer's samples; one that is there already is not taken twice, nor is a copy of a series."""
-        counters = self._counters.setdefault(question, {})
-        for key, series in self.copies.without(found, counters):
-            counter = counters.get(key)
+        answered = self._answered.setdefault(question, Answered())
+        for key, series in self.copies.without(found, answered.keyed):
+            counter = answered.keyed.get(key)
             if counter is None:
-                counter = counters[key] = Counter(series.labels)
+                counter = Counter(series.labels)
+                answered.add(key, counter)
             before = counter.times[-1] if counter.times else float("-inf")
             new = counter.add(series.samples)
+            answered.newest = max(answered.newest, *new[-1:], before)
             self._past.note(new, before=before)
             self.scrapes.note(counter.source, new)
-            if new:
-                self._newest[question] = max(new[-1], self._newest.get(question, new[-1]))
 
     def answered(self) -> Iterator[tuple[Question, Sequence[Counter]]]:
         """Every question that was answered, with its series."""
-        return ((question, tuple(counters.values())) for question, counters in self._counters.items())
+        return ((question, tuple(one.keyed.values())) for question, one in self._answered.items())
 
     def knows(self, question: Question) -> bool:
         """Whether a question was ever answered, be it by nothing."""
-        return question in self._counters
+        return question in self._answered
 
     def counters(self, question: Question) -> Sequence[Counter]:
         """The series of a question, of all destinations of its host; none where it was never answered."""
-        return [one for one, _ in self._since(question)]
+        parts = [found for found, _ in self._of(question)]
+        return parts[0] if len(parts) == 1 else [one for part in parts for one in part]
 
     def answers(self, question: Question) -> Iterable[Counter]:
         """The series that were answered to a question as it was asked, at its own host."""
-        return self._counters.get(question, {}).values()
+        return self._answered[question].keyed.values() if question in self._answered else ()
 
-    def _since(self, question: Question) -> Iterator[tuple[Counter, float]]:
-        """The series of a question, each with the moment from which it counts."""
+    def _of(self, question: Question) -> Iterator[tuple[Sequence[Counter], float]]:
+        """The series of each part of a question, with the moment from which that counts."""
         for part, since in self.parts(question):
-            for one in self._counters.get(part, {}).values():
-                if self._counts is None or self._counts(one.labels):
-                    yield one, since
+            if part in self._answered:
+                yield self._answered[part].chosen(self._wanted), since
 
     def last_scrape(self, question: Question) -> float:
         """The newest sample of any series of a question; minus infinity without one."""
-        return max((self._newest.get(part, float("-inf")) for part, _ in self.parts(question)), default=float("-inf"))
+        every = (self._answered[part].newest for part, _ in self.parts(question) if part in self._answered)
+        return max(every, default=float("-inf"))
 
     def counted(self, question: Question, window: Window) -> Iterator[tuple[Counter, Count]]:
         """The events of each series of a question in a window.
@@ -201,17 +181,18 @@ class Evidence:
         A series that vanished during the window gives a lower bound.
         """
         until = min(window.end, self.last_scrape(question))
-        for one, since in self._since(question):
-            start = max(self._start(one, window), since)
-            found = count(one, start, window.end, scrapes=self.scrapes, interval=self.scrape_interval)
-            yield one, self._bounded(one, found, until)
+        for series, since in self._of(question):
+            for one in series:
+                start = max(self._start(one, window) if self._reaches_back else window.start, since)
+                found = count(one, start, window.end, scrapes=self.scrapes, interval=self.scrape_interval)
+                yield one, self._bounded(one, found, until)
 
     def counted_around(self, question: Question, window: Window) -> Iterator[tuple[Counter, Count]]:
         """The events of each series from the last scrape of its process before a window to the first one after it.
 
         So all events of the window are among them, where the process was scraped on both sides of it.
         """
-        for one, since in self._since(question):
+        for one, since in ((one, since) for series, since in self._of(question) for one in series):
             times = self.scrapes.get(one.source, one.times)
             before, after = bisect_right(times, window.start) - 1, bisect_left(times, window.end)
             start = times[before] if before >= 0 else window.start
@@ -225,8 +206,7 @@ class Evidence:
         One that is scraped no more ends it, as one that is scraped for the first time begins it.
         """
         spans = []
-        for one in (one for question in questions for one in self.counters(question)):
-            times = self.scrapes.get(one.source, one.times)
+        for times in self._scrapes(questions):
             begin, end = bisect_left(times, window.start), bisect_right(times, window.end)
             if begin < end:
                 spans.append((times[begin], times[end - 1]))
@@ -235,8 +215,13 @@ class Evidence:
 
     def scraped_until(self, questions: Iterable[Question], moment: float) -> float:
         """The last scrape up to a moment of any process that counts questions; the moment itself where none does."""
-        scrapes = (self.scrapes.get(one.source, one.times) for asked in questions for one in self.counters(asked))
-        return max((times[place - 1] for times in scrapes if (place := bisect_right(times, moment))), default=moment)
+        found = ((times, bisect_right(times, moment)) for times in self._scrapes(questions))
+        return max((times[place - 1] for times, place in found if place), default=moment)
+
+    def _scrapes(self, questions: Iterable[Question]) -> Iterable[Sequence[float]]:
+        """When the processes that count questions were scraped, each once."""
+        every = (self.scrapes.get(one.source, one.times) for asked in questions for one in self.counters(asked))
+        return {id(times): times for times in every}.values()
 
     def complete_until(self, questions: Iterable[Question], moment: float) -> float:
         """Up to when, at most a moment, every process that is still scraped has told what it counted; samples may come late."""
@@ -245,12 +230,67 @@ class Evidence:
         gone = (one.is_gone(newest, self.scrape_interval) for one in counters)
         return min([moment, *(one.times[-1] for one, ended in zip(counters, gone, strict=True) if not ended)])
 
-    def rises(self, question: Question, window: Window) -> Sequence[tuple[float, float]]:
-        """The scrapes of a window between which any series of a question rose, each pair once, in the order of time."""
-        rises = {rise for one in self.counters(question) for rise in self.rises_of(one, window)}
-        return sorted((rise for rise in rises if rise[0] >= window.start), key=lambda rise: rise[1])
+    def rises(self, question: Question, window: Window, *, after: float = float("-inf")) -> Iterator[Rise]:
+        """The scrapes of a window between which any series of a question rose, each pair once, in the order of time.
 
-    def rises_of(self, one: Counter, window: Window) -> Iterator[tuple[float, float]]:
+        With ``after``, those of which the later one comes after that moment.
+        """
+
+        def found(start: float, end: float) -> Sequence[Rise]:
+            part = Window(start, end)
+            every = {rise for one in self.counters(question) for rise in self.rises_of(one, part)}
+            return sorted(every, key=lambda rise: (rise[1], rise[0]))
+
+        part = Window(max(window.start, after), window.end)
+        every = self._in_order(found, itemgetter(1), part, key=(question, "rises"))
+        return (rise for rise in every if rise[0] >= window.start)
+
+    def times(self, question: Question, window: Window) -> Sequence[float]:
+        """The moments after a window's start, and up to its end, of which any series of a question has a sample, each once."""
+
+        def found(start: float, end: float) -> Sequence[float]:
+            every = (one.times for one in self.counters(question))
+            return sorted(
+                {at for times in every for at in times[bisect_right(times, start) : bisect_right(times, end)]}
+            )
+
+        return list(self._in_order(found, float, window, key=(question, "times")))
+
+    def _in_order(
+        self,
+        find: Callable[[float, float], Sequence[Found]],
+        at: Callable[[Found], float],
+        window: Window,
+        *,
+        key: Hashable,
+    ) -> Iterator[Found]:
+        """What is found after a window's start and up to its end, in the order of time; what is long past is found once."""
+        known: _InOrder[Found] = self.growing(key, _InOrder)
+        past = self.settled(window.end)
+        if past > known.until:
+            known.every += find(known.until, past)
+            known.until = past
+        first = bisect_right(known.every, window.start, key=at)
+        last = bisect_right(known.every, window.end, key=at)
+        return chain(islice(known.every, first, last), find(max(known.until, window.start), window.end))
+
+    def through_rises(
+        self, after: Callable[[Found, Rise], Found], begin: Found, question: Question, window: Window, *, key: Hashable
+    ) -> Found:
+        """What becomes of a beginning after each rise of a window, one by one; those that are long past are gone through once.
+
+        ``key`` stands for ``after``.
+        """
+        known = self.growing((question, window.start, key), lambda: [(float("-inf"), begin)])
+        until, found = known[0] if known[0][0] <= window.end else (float("-inf"), begin)
+        settled = self.settled(window.end)
+        for rise in self.rises(question, window, after=until):
+            found = after(found, rise)
+            if known[0][0] <= rise[1] <= settled:
+                known[0] = rise[1], found
+        return found
+
+    def rises_of(self, one: Counter, window: Window) -> Iterator[Rise]:
         """The scrapes between which a series rose, the later one in a window; where it fell, its process started again, and it rose since.
 
         Its birth is a rise since the scrape before it.
@@ -277,8 +317,10 @@ class Evidence:
             bucket.histogram: bucket for bucket in self.counters(Durations(host=host, within=bound, side=side))
         }
         until = min(window.end, self.last_scrape(whole))
-        for one, since in self._since(whole):
-            start = max(self._start(one, window), since) + (0.0 if self._reaches_back else self.histogram_lag)
+        for one, since in ((one, since) for series, since in self._of(whole) for one in series):
+            start = max(self._start(one, window) if self._reaches_back else window.start, since) + (
+                0.0 if self._reaches_back else self.histogram_lag
+            )
             bucket = buckets.get(one.histogram)
             if bucket is not None:
                 within, every = count_pair(
@@ -286,21 +328,27 @@ class Evidence:
                 )
                 yield one, min(within.events, every.events), self._bounded(one, every, until)
 
-    def batches(
+    def effect(
         self,
         tally: Callable[[Window], Tally],
+        whole: Tally,
         window: Window,
         seconds: float,
         *,
-        key: Hashable = None,
-        of_load: bool = False,
-    ) -> Sequence[tuple[int, int]]:
-        """Good and all events of a window, cut into batches of so many seconds; those without an event are left out."""
-        whole = max(1, int((window.end - window.start) / seconds))
-        course = self.course(tally, window, seconds, whole - 1, key=key, of_load=of_load)
-        course.append(tally(window))
-        steps = ((b.good - a.good, b.total - a.total) for a, b in pairwise(course))
-        return [(min(max(0, good), total), total) for good, total in steps if total > 0]
+        key: Hashable,
+        of_load: OfLoad = None,
+    ) -> float:
+        """The design effect of a window's events, which are ``whole``, cut into batches of so many seconds; else as ``course``."""
+        number = max(1, int((window.end - window.start) / seconds))
+        sums = self.course(tally, window, seconds, number - 1, key=key, of_load=of_load)
+        known = self.growing((key, window.start, seconds, "batches"), _Batched)
+        settled = self.settled(window.end, of_load=of_load)
+        while (place := len(known.numbers)) < number and window.start + place * seconds <= settled:
+            for batch in _steps(sums[place - 1 : place + 1]):
+                known.batches.add(batch)
+            known.numbers.append(len(known.batches))
+        before = min(len(known.numbers), number) - 1
+        return known.batches.effect(known.numbers[before], _steps([*sums[before:], whole]))
 
     def course(
         self,
@@ -309,36 +357,63 @@ class Evidence:
         seconds: float,
         number: int,
         *,
-        key: Hashable = None,
-        of_load: bool = False,
-    ) -> list[Tally]:
-        """The events from a window's start up to each of a number of moments, so many seconds apart; first those of no time.
+        key: Hashable,
+        of_load: OfLoad = None,
+    ) -> Sequence[Tally]:
+        """The events from a window's start up to each of a number of moments, so many seconds apart; first those of no time."""
+        start = window.start
 
-        With a ``key``, which stands for ``tally``, sums up to moments that are long past are kept. ``of_load``: it also counts the load's
-        seconds, which are told at times of their own.
+        def up_to(place: int) -> Window:
+            return Window(start, start + (place + 1) * seconds)
+
+        return [Tally(), *self.each(tally, up_to, number, key=(key, start, seconds), of_load=of_load)]
+
+    def each(
+        self,
+        find: Callable[[Window], Found],
+        windows: Callable[[int], Window],
+        number: int,
+        *,
+        key: Hashable,
+        of_load: OfLoad = None,
+    ) -> Sequence[Found]:
+        """What is found in each of a number of windows, of which each ends later than the one before: what is long past is found once.
+
+        Args:
+            find: Gives what is found.
+            windows: Gives them by their places, from 0 on.
+            number: Of windows.
+            key: Stands for ``find`` and ``windows``.
+            of_load: It counts the load's seconds, which are told at times of their own, too, or them alone.
         """
-        told = self._told if of_load else float("inf")
-        past = self._past.sums_until(min(window.end, told), less=_SETTLED * self.scrape_interval)
-        known = [Tally()]
-        if key is not None:
-            known = self._past.courses.setdefault((self._part, key, window.start), known)
-        course = known[: number + 1]
-        for place in range(len(course), number + 1):
-            at = window.start + place * seconds
-            course.append(tally(Window(window.start, at)))
-            if at <= past and place == len(known):
-                known.append(course[-1])
-        return course
+        known: list[Found] = self.growing((key, "each"), list)
+        found = known[:number]
+        settled = self.settled(windows(number - 1).end, of_load=of_load) if len(found) < number else 0.0
+        for place in range(len(found), number):
+            window = windows(place)
+            found.append(find(window))
+            if window.end <= settled:
+                known.append(found[-1])
+        return found
 
     def kept(self, key: Hashable, window: Window, find: Callable[[], Found]) -> Found:
         """What is found in a window; once that is long past, it is found no second time. ``key`` stands for ``find``, and for the window."""
-        if window.end > self._told or not self._past.is_past(window.end, less=_SETTLED * self.scrape_interval):
+        if window.end > self._told:
             return find()
-        place = self._part, key
-        if place not in self._past.found:
-            self._past.found[place] = find()
-        found: Found = self._past.found[place]
-        return found
+        return self._past.found(
+            (self._wanted, self._reaches_back, key), window.end, find, less=_SETTLED * self.scrape_interval
+        )
+
+    def growing(self, key: Hashable, begin: Callable[[], Found]) -> Found:
+        """Whatever grows with a run, as it begins at first; nothing may be in it of times after ``settled``."""
+        return self._past.growing((self._wanted, self._reaches_back, key), begin)
+
+    def settled(self, end: float, *, of_load: OfLoad = None) -> float:
+        """Up to when, at most a moment, no more samples are expected; where some come, all that grows begins again."""
+        end = min(end, self._told) if of_load is not None else end
+        if of_load == "alone":
+            return end  # none comes late
+        return self._past.settled(end, less=_SETTLED * self.scrape_interval)
 
     @property
     def _told(self) -> float:
@@ -346,11 +421,18 @@ class Evidence:
         return max((second.at + 1 for second in self.load.seconds[-1:]), default=float("-inf"))
 
     def _start(self, one: Counter, window: Window) -> float:
-        """From when on a series is counted in a window."""
-        times = self.scrapes.get(one.source, one.times) if self._reaches_back else ()
+        """The last scrape of a series' process up to a window's start, or that itself."""
+        times = self.scrapes.get(one.source, one.times)
         before = bisect_right(times, window.start)
         return times[before - 1] if before else window.start
 
     def _bounded(self, one: Counter, found: Count, until: float) -> Count:
         missing = found.events > 0 and one.is_gone(until, self.scrape_interval)
         return Count(found.events, lower_bound=True) if missing else found
+
+
+def _steps(sums: Sequence[Tally]) -> Iterator[tuple[int, int]]:
+    """Good and all events between sums that follow each other; those without an event are left out."""
+    for before, after in pairwise(sums):
+        if (total := after.total - before.total) > 0:
+            yield min(max(0, after.good - before.good), total), total

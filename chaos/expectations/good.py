@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from datetime import timedelta
+from functools import cached_property
 from math import inf
 from typing import TYPE_CHECKING, Annotated, Final, Self
 
@@ -161,9 +162,13 @@ class Good(Declared):
             return False
         return all(self.status_is_good(code) for code in range(200, 600))
 
+    @cached_property
+    def _hash(self) -> int:
+        return hash(str(self))
+
     def __hash__(self) -> int:
         """By its words, since mappings have no hash."""
-        return hash(str(self))
+        return self._hash
 
     def __str__(self) -> str:
         parts = [f"with status {self.status}"] if self.status else []

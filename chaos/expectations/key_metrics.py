@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import product
-from math import inf
-from typing import Final
+from itertools import chain
+from math import inf, nextafter
+from operator import attrgetter
+from typing import Final, NamedTuple
 
 from chaos.expectations.bound import read_most
 from chaos.expectations.counting import Counter
-from chaos.expectations.evidence import Evidence, Window
+from chaos.expectations.evidence import Evidence, Found, Window
 from chaos.expectations.kind import Look
 from chaos.istio.hosts import host_of
 from chaos.istio.metrics import BUCKETS_MS
@@ -45,12 +46,12 @@ def _speed_takes(interval: float) -> float:
     return max(_SECONDS, _SCRAPES * interval)
 
 
-@dataclass(frozen=True)
-class Reading:
-    """A value, and whose it is."""
+class Reading(NamedTuple):
+    """A value, and whose it is. Of equal ones the larger is that of the earlier series, whose place is told as a negative number."""
 
     value: float
-    where: str = ""
+    place: int
+    where: str
 
 
 @dataclass(frozen=True)
@@ -58,16 +59,45 @@ class Read:
     """What was read in a window.
 
     Args:
-        readings: None where nothing could be read yet.
+        number: Of readings; 0 where nothing could be read yet.
+        good: Those in the range.
+        worst: The largest one.
         most: The largest value that is in the range.
         to_come: What the newest reading may come to once it is complete.
         enough: It was read for long enough to say that it stays in the range.
     """
 
-    readings: Sequence[Reading]
+    number: int
+    good: int
+    worst: Reading | None
     most: float
     to_come: float = -inf
     enough: bool = True
+
+    @classmethod
+    def of(
+        cls,
+        values: Sequence[float],
+        most: float,
+        whose: tuple[int, str] = (0, ""),
+        *,
+        to_come: float = -inf,
+        enough: bool = True,
+    ) -> Read:
+        """Of values that are one series', or of none in particular."""
+        worst = Reading(max(values), *whose) if values else None
+        good = list(map(float(most).__ge__, values)).count(True)
+        return cls(len(values), good, worst, most, to_come, enough)
+
+    @classmethod
+    def together(cls, parts: Iterable[Read], most: float, *, enough: bool = True) -> Read:
+        """Of several series, or times."""
+        every = list(parts)
+        worst = max(filter(None, map(_WORST, every)), default=None)
+        return cls(sum(map(_NUMBER, every)), sum(map(_GOOD, every)), worst, most, enough=enough)
+
+
+_NUMBER, _GOOD, _WORST = map(attrgetter, ("number", "good", "worst"))
 
 
 @dataclass(frozen=True)
@@ -136,30 +166,35 @@ def _request_rate(asked: Asked) -> Read:
     usual = sum(before) / len(before) if before else 0.0
     known = usual * asked.seconds * len(before) >= _FEW
     if baseline is None or not known:
-        return Read([Reading(one) for one in before], inf, enough=baseline is None and known)
+        return Read.of(before, inf, enough=baseline is None and known)
     speeds = _speeds_of_all(asked, asked.window, max(asked.seconds, _FEW / usual))
-    return Read([Reading(one) for one in speeds], asked.most * usual)
+    return Read.of(speeds, asked.most * usual)
 
 
 def _nothing(asked: Asked) -> Read:
-    return Read((), asked.most)
+    return Read.of((), asked.most)
 
 
 def _pushes(asked: Asked) -> Read:
     """What all istiods sent in each minute that ends with a scrape; what is less than a minute may come to more."""
-    counters = asked.counters
-    times = sorted(set[float]().union(*(_times(one, asked.window) for one in counters)))
+    counters, window = asked.counters, asked.window
+    # What is scraped at the window's very start counts, too.
+    times = asked.evidence.times(asked.question, Window(nextafter(window.start, -inf), window.end))
     if len(times) < 2:
         return _nothing(asked)
-    minutes = [Window(max(times[0], at - _MINUTE), at) for at in times[1:]]
-    sent = [asked.evidence.kept((asked.question, one), one, partial(_risen, counters, one)) for one in minutes]
+
+    def minute(place: int) -> Window:
+        return Window(max(times[0], times[place + 1] - _MINUTE), times[place + 1])
+
+    key = asked.question, window.start
+    sent = asked.evidence.each(partial(_risen, counters), minute, len(times) - 1, key=key)
     passed = min(_MINUTE, times[-1] - times[0])
-    return Read([Reading(float(one)) for one in sent], asked.most, to_come=sent[-1] * _MINUTE / passed)
+    return Read.of(list(map(float, sent)), asked.most, to_come=sent[-1] * _MINUTE / passed)
 
 
 def _convergence(asked: Asked) -> Read:
     """The least bound within which so many were sent. Where nothing was to be sent nothing was late; a fault has to be sent."""
-    if not any(len(_times(one, asked.window)) > 1 for one in asked.counters):
+    if not any(last - first > 1 for first, last in (_inside(one, asked.window) for one in asked.counters)):
         return _nothing(asked)
     within: dict[float, int] = {}
     for one in asked.counters:
@@ -167,35 +202,53 @@ def _convergence(asked: Asked) -> Read:
         within[bound] = within.get(bound, 0) + _risen([one], asked.window)
     total = within.get(inf, 0)
     if not total:
-        return Read([Reading(0.0)] if asked.look.phase != "fault" else (), asked.most)
-    return Read([Reading(min(bound for bound, number in within.items() if number >= _PART * total))], asked.most)
+        return Read.of([0.0] if asked.look.phase != "fault" else [], asked.most)
+    return Read.of([min(bound for bound, number in within.items() if number >= _PART * total)], asked.most)
 
 
 def _memory(asked: Asked) -> Read:
     """Each value of each proxy."""
-    readings = [
-        Reading(value, _whose(one))
-        for one in asked.counters
-        for value in one.values[one.inside(asked.window.start, asked.window.end)]
-    ]
-    times = {at for one in asked.counters for at in _times(one, asked.window)}
-    return Read(readings, asked.most, enough=len(times) >= _TIMES)
+    counters, window = asked.counters, asked.window
+    known: dict[int, tuple[int, Read]] = asked.evidence.growing((asked.question, window.start, asked.most), dict)
+    for place, one in enumerate(counters):
+        first, last = _inside(one, window)
+        until, read = known.get(place, (first, _nothing(asked)))
+        if until > last:
+            until, read = first, _nothing(asked)
+        new = Read.of(one.values[max(until, first) : last], asked.most, (-place, one.read(_whose)))
+        known[place] = last, Read.together([read, new], asked.most)  # of one series, nothing comes late
+    parts = (known[place][1] for place in range(len(counters)))
+    times = {at for one in counters for at in _first_times(one, window)}
+    return Read.together(parts, asked.most, enough=len(times) >= _TIMES)
 
 
 def _cpus(asked: Asked) -> Read:
     """The CPUs that each istiod used, over some seconds each."""
-    parts = product(asked.counters, _stretches(asked.window, asked.seconds))
-    speeds = ((one, speed) for one, part in parts for speed in _rising([one], asked.window, part))
-    return Read([Reading(speed, _whose(one)) for one, speed in speeds], asked.most)
+    counters = asked.counters
+
+    def read(part: Window) -> Read:
+        speeds = ((place, one, _rising([one], asked.window, part)) for place, one in enumerate(counters))
+        return Read.together(
+            (Read.of(found, asked.most, (-place, one.read(_whose))) for place, one, found in speeds), asked.most
+        )
+
+    return Read.together(_in_each(asked, asked.window, asked.seconds, read), asked.most)
 
 
-def _whose(one: Counter) -> str:
+def _whose(labels: Mapping[str, str]) -> str:
     """Of which pod a series is."""
-    return one.labels.get("pod", "") or one.labels.get("instance", "")
+    return labels.get("pod", "") or labels.get("instance", "")
 
 
-def _times(one: Counter, window: Window) -> Sequence[float]:
-    return one.times[one.inside(window.start, window.end)]
+def _inside(one: Counter, window: Window) -> tuple[int, int]:
+    """The place of the first sample in a window, and the one after the last."""
+    places = one.inside(window.start, window.end)
+    return places.start, places.stop
+
+
+def _first_times(one: Counter, window: Window) -> Sequence[float]:
+    first, last = _inside(one, window)
+    return one.times[first : min(last, first + _TIMES)]
 
 
 def _risen(counters: Iterable[Counter], window: Window) -> int:
@@ -206,20 +259,19 @@ def _risen(counters: Iterable[Counter], window: Window) -> int:
 
 def _speeds_of_all(asked: Asked, window: Window, seconds: float) -> Sequence[float]:
     """How fast all series rose together, in each stretch of a window."""
-    counters, question = asked.counters, asked.question
-
-    def speed(stretch: Window) -> Sequence[float]:
-        key = question, window.start, stretch
-        return asked.evidence.kept(key, stretch, lambda: _rising(counters, window, stretch))
-
-    return [one for stretch in _stretches(window, seconds) for one in speed(stretch)]
+    counters = asked.counters
+    return list(chain.from_iterable(_in_each(asked, window, seconds, lambda part: _rising(counters, window, part))))
 
 
-def _stretches(window: Window, seconds: float) -> Iterator[Window]:
-    """The window in stretches of so many seconds; a rest that is shorter is left out."""
-    for number in range(int((window.end - window.start) / seconds)):
-        start = window.start + number * seconds
-        yield Window(start, start + seconds)
+def _in_each(asked: Asked, window: Window, seconds: float, find: Callable[[Window], Found]) -> Sequence[Found]:
+    """What is found in each stretch of so many seconds of a window; a rest that is shorter is left out."""
+
+    def stretch(place: int) -> Window:
+        start = window.start + place * seconds
+        return Window(start, start + seconds)
+
+    number = int((window.end - window.start) / seconds)
+    return asked.evidence.each(find, stretch, number, key=(asked.question, window.start, seconds, asked.most))
 
 
 def _rising(counters: Sequence[Counter], window: Window, stretch: Window) -> Sequence[float]:

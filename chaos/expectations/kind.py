@@ -284,7 +284,7 @@ class Kind(Declared, ABC):
     def its_part(self, evidence: Evidence, namespace: str) -> Evidence:
         """The evidence of that workload's requests, or all of it."""
         whose = self.whose(namespace)
-        return evidence if whose is None else evidence.only(lambda labels: caller_of(labels) == whose)
+        return evidence if whose is None else evidence.only(caller_of, whose)
 
     @property
     def needs_fault(self) -> bool:

@@ -23,6 +23,7 @@ class LoadLog:
         self._sums: dict[Hashable, list[Pair]] = {}
         self._waits: dict[int, list[_Waits]] = {}
         """By the place of the first second, some up to different ends: several grow side by side."""
+        self._overdue: dict[tuple[int, int], int] = {}
         self._reaches_back = False
 
     def reaching_back(self) -> LoadLog:
@@ -39,6 +40,7 @@ class LoadLog:
     def add(self, seconds: Iterable[LoadSecond]) -> None:
         """Takes further seconds."""
         self._seconds.extend(seconds)
+        self._overdue.clear()
 
     def between(self, start: float, end: float) -> Sequence[LoadSecond]:
         """The seconds that lie wholly inside an interval."""
@@ -77,6 +79,13 @@ class LoadLog:
         if not last:
             return 0
         longest = max(1, math.ceil(self.longest_wait(start, end, rest=rest)))
+        place = longest, last
+        if place not in self._overdue:
+            self._overdue[place] = self._waiting(longest, last)
+        return self._overdue[place]
+
+    def _waiting(self, longest: int, last: int) -> int:
+        """Requests of the seconds up to a place that wait for longer than so many seconds."""
         if hanging := sum(waited > longest for waited in self._seconds[last - 1].waiting):
             return hanging
         edge = self._seconds[last - 1].at + 1 - longest

@@ -153,10 +153,11 @@ class Expectation(ShareOfGood):
             found = ((one, every.events, every) for one, every in counted)
         else:
             found = evidence.timed(host, bound, window, side=self.side)
+        met = self.good.is_met_by
         for one, fine, every in found:
             total += every.events
             lower |= every.lower_bound
-            if every.events and self.good.is_met_by(one.labels):
+            if every.events and one.read(met):
                 good += fine
         return Tally(good=good, total=total, lower_bound=lower)
 

@@ -149,16 +149,14 @@ class MetricExpectation(Kind):
             window = Window(look.baseline.end - evidence.scrape_interval, window.end)
         most = self._key.number(self.at_most or self._key.normal)
         read = self._key.read(Asked(self._question(look.namespace), evidence, window, look, most))
-        good = sum(one.value <= read.most for one in read.readings)
-        answer = Answer.UNDECIDED
-        if good < len(read.readings):
+        answer, worst = Answer.UNDECIDED, read.worst
+        if read.good < read.number:
             answer = Answer.VIOLATED
-        elif read.readings and read.enough and read.to_come <= read.most:
+        elif read.number and read.enough and read.to_come <= read.most:
             answer = Answer.HOLDS
-        worst = max(read.readings, key=lambda one: one.value, default=None)
         return Finding(
             answer,
-            Tally(good=good, total=len(read.readings)),
+            Tally(good=read.good, total=read.number),
             1.0,
             look.confidence,
             value=worst.value if worst is not None else None,

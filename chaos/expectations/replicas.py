@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, ClassVar, Literal
@@ -92,9 +92,7 @@ class ReplicaExpectation(Expectation):
         if not replicas:
             return super().decide(evidence, look)
         part = replace(look, confidence=shared(look.confidence, len(replicas)))
-        found = {
-            one: super(ReplicaExpectation, self).decide(evidence.only(got_by(one), part=one), part) for one in replicas
-        }
+        found = {one: super(ReplicaExpectation, self).decide(evidence.only(replica_of, one), part) for one in replicas}
         shown, same = worst_of(found, silent=1.0)
         where = f"{', '.join(same)} ({len(same)} of {len(found)} replicas)"
         return replace(shown, where=f"the worst of {len(found)} replicas" if shown.answer is Answer.HOLDS else where)
@@ -111,14 +109,9 @@ class ReplicaExpectation(Expectation):
 def replicas_in(evidence: Evidence, questions: Iterable[Question], window: Window) -> Sequence[str]:
     """Those that were scraped in a window; one that never got any request has no series, so nothing tells of it."""
     found = {
-        replica_of(one.labels)
+        one.read(replica_of)
         for question in questions
         for one in evidence.counters(question)
         if one.times[one.inside(window.start, window.end)]
     }
     return sorted(found)
-
-
-def got_by(replica: str) -> Callable[[Mapping[str, str]], bool]:
-    """What takes the series of one replica's own proxy."""
-    return lambda labels: replica_of(labels) == replica

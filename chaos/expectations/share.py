@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Final, Literal, Self
 
@@ -12,7 +12,7 @@ from pydantic import Field
 from chaos.errors import InputError
 from chaos.expectations.bound import Absolute, AtLeast, Bound
 from chaos.expectations.confidence import decide, fewest_to_hold, interval
-from chaos.expectations.dependence import BATCH, BURSTY, design_effect
+from chaos.expectations.dependence import BATCH, BURSTY
 from chaos.expectations.evidence import Evidence, Window
 from chaos.expectations.good import Good
 from chaos.expectations.kind import Finding, Kind, Look, Phase, Prospect, Takes
@@ -73,11 +73,11 @@ class Share(Kind):
             times=needed / (rate * rest) if rest > 0 else None,
         )
 
-    def batches(self, evidence: Evidence, window: Window, namespace: str) -> Sequence[tuple[int, int]]:
-        """Good and all events of a window, in the shortest batches that can be distinguished."""
+    def effect(self, evidence: Evidence, tally: Tally, window: Window, namespace: str) -> float:
+        """How many events of a window are worth an independent one, by the shortest batches in which they can be distinguished."""
         seconds = max(BATCH, evidence.scrape_interval)
-        return evidence.batches(
-            lambda part: self.tally(evidence, part, namespace), window, seconds, key=(self, namespace)
+        return evidence.effect(
+            lambda part: self.tally(evidence, part, namespace), tally, window, seconds, key=(self, namespace)
         )
 
     def holding(self, evidence: Evidence, look: Look) -> Window:
@@ -120,7 +120,7 @@ class Share(Kind):
         """The same, of each host alone."""
         hosts = [host for one in self.hosts(look.namespace) for host in evidence.destinations(one)]
         counted = {
-            host: self.tally(evidence.only(counted_at(host)), look.window, look.namespace)
+            host: self.tally(evidence.only(counted_at, host), look.window, look.namespace)
             for host in hosts[1:] and hosts
         }
         return {host: tally for host, tally in counted.items() if tally.total}
@@ -143,7 +143,7 @@ class Share(Kind):
         tally = self.tally(evidence, window, look.namespace)
         if look.at_once or tally.good in (0, tally.total):
             return _Counted(tally)
-        return _Counted(tally, design_effect(self.batches(evidence, window, look.namespace)))
+        return _Counted(tally, self.effect(evidence, tally, window, look.namespace))
 
     def _answer(
         self,

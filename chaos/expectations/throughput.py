@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
-from itertools import pairwise
-from math import inf, log, sqrt
-from statistics import mean, stdev
+from math import dist, inf, log, sqrt
+from operator import attrgetter, sub
+from statistics import fmean
 from typing import TYPE_CHECKING, ClassVar, Final
 
 from pydantic import Field, field_validator
@@ -29,6 +29,7 @@ _SCRAPES: Final = 4
 """A batch lasts for so many seconds and so many scrape intervals, so that its first and last scrape hardly matter."""
 _BATCHES: Final = 5
 """Fewer say nothing of how much rates scatter."""
+_GOOD: Final = attrgetter("good")
 _STUCK: Final = "see whether the callers still hold broken connections, an open breaker or a queue after the fault"
 
 
@@ -159,7 +160,7 @@ class ThroughputExpectation(Kind):
         if look.phase == "baseline" or bound is None:
             unknown = look.phase == "baseline" and (len(now) < _BATCHES or not tally.good)
             answer = Answer.UNDECIDED if unknown else Answer.HOLDS
-            return Finding(answer, tally, 0.0, part, value=mean(now) if now else None)
+            return Finding(answer, tally, 0.0, part, value=fmean(now) if now else None)
         before = self._rates(evidence, look.baseline, look.namespace) if look.baseline is not None else ()
         least, most = _between(before, part)
         low, high = _between(now, part) if not look.at_once else self._in_one(evidence, look, part)
@@ -167,10 +168,10 @@ class ThroughputExpectation(Kind):
         return Finding(
             answer,
             tally,
-            bound * mean(before) if before else 0.0,
+            bound * fmean(before) if before else 0.0,
             part,
-            value=mean(now) if now else None,
-            where=format_number(mean(before), 3) if before else "",
+            value=fmean(now) if now else None,
+            where=format_number(fmean(before), 3) if before else "",
         )
 
     def parts(self, phase: Phase) -> Sequence[Expectation]:
@@ -217,7 +218,8 @@ class ThroughputExpectation(Kind):
             int(max(0.0, known - window.start) / seconds),
             key=(self, namespace),
         )
-        return [(later.good - sooner.good) / seconds for sooner, later in pairwise(course[1:])]
+        goods = list(map(_GOOD, course[1:]))
+        return list(map(seconds.__rtruediv__, map(sub, goods[1:], goods)))
 
     def _in_one(self, evidence: Evidence, look: Look, confidence: float) -> tuple[float, float]:
         """The same of a part of the fault that is too short for batches, by the deviation of events that come by chance."""
@@ -238,9 +240,10 @@ def _between(rates: Sequence[float], confidence: float) -> tuple[float, float]:
     count, alpha = len(rates), 1 - confidence
     if count < _BATCHES:
         return 0.0, inf
-    scatter = stdev(rates) * (1 + 2 / sqrt(2 * (count - 1)))
+    middle = fmean(rates)
+    scatter = dist(rates, [middle] * count) / sqrt(count - 1) * (1 + 2 / sqrt(2 * (count - 1)))
     # The mixture is at its best with so many batches as there have to be.
     tuned = (2 * log(1 / alpha) + log(2 * log(1 / alpha) + 1)) / _BATCHES
     grown = count * tuned + 1
     radius = scatter * sqrt(2 * grown / (count * count * tuned) * log(sqrt(grown) / alpha))
-    return max(0.0, mean(rates) - radius), mean(rates) + radius
+    return max(0.0, middle - radius), middle + radius

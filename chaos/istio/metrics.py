@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Final
 
 BUCKETS_MS: Final = (
@@ -49,9 +49,9 @@ def is_unknown(labels: Mapping[str, str]) -> bool:
     return labels.get("source_workload", "unknown") == "unknown"
 
 
-def counted_at(host: str) -> Callable[[Mapping[str, str]], bool]:
-    """What takes the series of the requests that a route sent to a host, whatever their callers asked for."""
-    return lambda labels: labels.get("destination_service") == host
+def counted_at(labels: Mapping[str, str]) -> str:
+    """The host to which a route sent the requests that a series counts, whatever their callers asked for."""
+    return labels.get("destination_service", "")
 
 
 def replica_of(labels: Mapping[str, str]) -> str:

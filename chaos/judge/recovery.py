@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from itertools import product
+from collections.abc import Iterator, Sequence
+from itertools import compress
 from typing import Final
 
 from chaos.expectations.confidence import shared
@@ -90,7 +90,7 @@ def _told(facts: Facts, one: Kind, result: ExpectationResult, look: Look, gone: 
 
 
 def with_relapse(facts: Facts, recovery: RecoveryResult, removal: RemovalResult, now: float) -> RecoveryResult:
-    """For a recovery that stayed undecided: until when it was surely not good. A look needs without."""
+    """For a recovery that stayed undecided: until when it was surely not good. A look does not need it."""
     after = _After.of(facts, removal, now) if recovery.answer is Answer.UNDECIDED else None
     return recovery if after is None else recovery.model_copy(update={"bad_until": after.last_bad()[1]})
 
@@ -164,22 +164,34 @@ class _After:
         What waited for a delay that it drew before the end of the fault does not count against it.
         """
         interval, number = self.interval, self.stretches
-        ends = [end for n in range(number, 0, -1) if self.gone + (end := n * interval) <= self.end]
+        ends = next((n for n in range(number, 0, -1) if self.gone + n * interval <= self.end), 0)
         if not ends or self.is_spotless():
             return 0.0, 0.0
         confidence = shared(self.confidence, number * len(_STRETCHES))
-        stretches = [(end - length * interval, end) for length, end in product(_STRETCHES, ends)]
-        for start, end in sorted(stretches, key=lambda one: one[0], reverse=True):
-            if start < self.drained:
-                break
-            look = self.closely(Window(self.gone + start, self.gone + end), confidence)
-            pairs = zip(self.kinds, self.found(look), strict=True)
-            bad = [(one, it.of_share) for one, it in pairs if it.answer is Answer.VIOLATED]
-            if bad:
-                # What is no share is not known from one scrape to the next.
-                ended = (self.looked_bad_until(one, start, at_least=end) if told else end for one, told in bad)
-                return start, max(ended)
-        return 0.0, 0.0
+
+        def bad_in(window: Window) -> Sequence[tuple[Kind, bool]]:
+            pairs = zip(self.kinds, self.found(self.closely(window, confidence)), strict=True)
+            return [(one, it.of_share) for one, it in pairs if it.answer is Answer.VIOLATED]
+
+        last: tuple[float, float, Sequence[tuple[Kind, bool]]] = -1.0, 0.0, ()
+        for length in _STRETCHES:
+            first = next((n for n in range(1, ends + 1) if n * interval - length * interval >= self.drained), ends + 1)
+
+            def stretch(place: int, first: int = first, length: int = length) -> Window:
+                end = (first + place) * interval
+                return Window(self.gone + (end - length * interval), self.gone + end)
+
+            key = "bad", self.gone, confidence, length, first
+            found = self.facts.evidence.each(bad_in, stretch, ends - first + 1, key=key, of_load="too")
+            place = next(compress(range(len(found) - 1, -1, -1), reversed(found)), None)
+            if place is not None and (start := (first + place) * interval - length * interval) > last[0]:
+                last = start, (first + place) * interval, found[place]
+        start, end, bad = last
+        if not bad:
+            return 0.0, 0.0
+        # What is no share is not known from one scrape to the next.
+        ended = (self.looked_bad_until(one, start, at_least=end) if told else end for one, told in bad)
+        return start, max(ended)
 
     def looked_bad_until(self, one: Kind, start: float, *, at_least: float = 0.0) -> float:
         """The end of the last scrape interval that looked bad, of those that follow each other from a start on; up to ``at_least`` others may lie between.
@@ -207,11 +219,17 @@ class _After:
     def never_good(self) -> Look | None:
         """The look after the allowed time, if since the fault's last requests no stretch of time was good; else nothing.
 
-        A share alone does not tell: a few bad seconds after the deadline are rare among the good minutes that follow. Where
-        the shortest stretches have too few events to be surely bad, longer ones may be, as long as none of the shortest
-        looks good.
+        A share alone does not tell: a few bad seconds after the deadline are rare among the good minutes that follow. Where the
+        shortest stretches have too few events to be surely bad, longer ones may be, as long as none of the shortest looks good.
         """
-        shortest, *longer = ([*self.back_from_deadline(n * self.interval)] for n in _STRETCHES)
+        start, deadline = self.gone + self.drained, self.gone + self.allowed
+        end = min(self.end, deadline + _STRETCHES[-1] * self.interval)
+        key = "never good", start, deadline, end
+        return self.facts.evidence.kept(key, Window(start, end), lambda: self.found_never_good(end))
+
+    def found_never_good(self, end: float) -> Look | None:
+        """The same, of what is known up to a moment."""
+        shortest, *longer = ([*self.back_from_deadline(n * self.interval, end)] for n in _STRETCHES)
         if not shortest or all(map(self.is_bad, shortest)):
             return shortest[0] if shortest else None
         found = next((looks[0] for looks in longer if looks and all(map(self.is_bad, looks))), None)
@@ -219,10 +237,10 @@ class _After:
             return None
         return found
 
-    def back_from_deadline(self, seconds: float) -> Iterator[Look]:
-        """A look at the stretch after the allowed time, once it is over, and at each before it, back to the fault's last requests."""
+    def back_from_deadline(self, seconds: float, until: float) -> Iterator[Look]:
+        """A look at the stretch after the allowed time and at each one before it, back to the fault's last requests; none before that stretch is over."""
         start, deadline = self.gone + self.drained, self.gone + self.allowed
-        if deadline + seconds > self.end or start + seconds > deadline:
+        if deadline + seconds > until or start + seconds > deadline:
             return
         for number in range(int((deadline - start) / seconds) + 1):
             at = deadline - number * seconds
