@@ -6,6 +6,7 @@ import asyncio
 import threading
 import time
 from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -54,10 +55,14 @@ class Server:
         return Counter(seen.path for seen in self.seen)
 
     async def _close(self) -> None:
+        # A connection that is being accepted while the server closes would never be closed by anybody.
+        while asyncio.all_tasks() - self._tasks - {asyncio.current_task()}:
+            await asyncio.sleep(0)
         self._server.close()
-        for task in self._tasks:
+        serving = list(self._tasks)
+        for task in serving:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*serving)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
@@ -69,10 +74,11 @@ class Server:
         try:
             while await self._answer(reader, writer, number):
                 await writer.drain()
-        except (ConnectionError, asyncio.IncompleteReadError):
+        except (ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
             pass
-        finally:
-            writer.close()
+        writer.close()
+        with suppress(ConnectionError, asyncio.CancelledError):
+            await writer.wait_closed()
 
     async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, number: int) -> bool:
         head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
