@@ -17,10 +17,10 @@ class Past:
         self._newest = self._settled = self._known = float("-inf")
 
     def note(self, new: Sequence[float], *, before: float) -> None:
-        """There are samples of these times, the first after one of ``before``. What has grown lacks them if they come late, and what was not there may be there."""
+        """There are samples of these times, the first after one of ``before``: in between, a series seemed to have ended that goes on."""
         if new:
             self._newest = max(self._newest, new[-1])
-            if new[0] <= self._settled:
+            if before < self._settled:
                 self._growing.clear()
             if before < self._known:
                 self._found.clear()
